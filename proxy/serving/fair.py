@@ -6,9 +6,9 @@ next one is done.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections import deque
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -25,25 +25,87 @@ LEAST_REST_S = 0.001
 
 
 class FairQueue:
-    """Lets `at_once` jobs run, of each owner one."""
+    """Lets `at_once` jobs run, of each owner one; the owners of the others take turns.
+
+    Nothing is awaited where a place is free, as it nearly always is.
+    """
 
     def __init__(self, at_once: int) -> None:
-        self._places = asyncio.Semaphore(at_once)
-        # Of each owner with a job: its lock, and how many jobs need it.
-        self._owners: dict[Hashable, tuple[asyncio.Lock, int]] = {}
+        self._free = at_once
+        self._running: set[Hashable] = set()
+        # The jobs that wait, by their owners; the owner that is next comes first.
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
-    @asynccontextmanager
-    async def enter(self, owner: Hashable) -> AsyncIterator[None]:
+    def enter(self, owner: Hashable) -> "Turn":
         """Wait for an owner's turn; it lasts as long as the block."""
-        lock, jobs = self._owners.get(owner) or (asyncio.Lock(), 0)
-        self._owners[owner] = (lock, jobs + 1)
+        return Turn(self, owner)
+
+    async def take(self, owner: Hashable) -> None:
+        """Take a place. Whoever got one leaves it."""
+        if self._free and owner not in self._running and owner not in self._waiting:
+            self._free -= 1
+            self._running.add(owner)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(turn)
         try:
-            async with lock, self._places:
-                yield
-        finally:
-            _, jobs = self._owners.pop(owner)
-            if jobs > 1:
-                self._owners[owner] = (lock, jobs - 1)
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._give_up(owner, turn)
+            else:
+                # The place was given just before.
+                self.leave(owner)
+            raise
+
+    def leave(self, owner: Hashable) -> None:
+        """Leave a place to the next job of an owner that has none."""
+        self._running.remove(owner)
+        self._free += 1
+        if turns := self._waiting.pop(owner, None):
+            # Behind all others that wait.
+            self._waiting[owner] = turns
+        for waiting in tuple(self._waiting):
+            if waiting not in self._running and self._begin_next(waiting):
+                return
+
+    def _begin_next(self, owner: Hashable) -> bool:
+        """Begin an owner's next job. False if all of them were cancelled."""
+        turns = self._waiting.pop(owner)
+        while turns:
+            turn = turns.popleft()
+            if turn.done():
+                continue
+            if turns:
+                self._waiting[owner] = turns
+            self._free -= 1
+            self._running.add(owner)
+            turn.set_result(None)
+            return True
+        return False
+
+    def _give_up(self, owner: Hashable, turn: asyncio.Future[None]) -> None:
+        turns = self._waiting.get(owner, deque())
+        if turn in turns:
+            turns.remove(turn)
+            if not turns:
+                del self._waiting[owner]
+
+
+class Turn:
+    """A block in which an owner has a place. A class: a generator would be slower."""
+
+    __slots__ = ("_owner", "_queue")
+
+    def __init__(self, queue: FairQueue, owner: Hashable) -> None:
+        self._queue = queue
+        self._owner = owner
+
+    async def __aenter__(self) -> None:
+        await self._queue.take(self._owner)
+
+    async def __aexit__(self, *error: object) -> None:
+        self._queue.leave(self._owner)
 
 
 class LongWork:
@@ -75,12 +137,15 @@ class LongWork:
         await self._do(wallet_id, partial(look, part), rests=3)
 
     async def _do(self, wallet_id: int, step: Callable[[], R], *, rests: int) -> R:
-        async with self._steps.enter(wallet_id):
+        await self._steps.take(wallet_id)
+        try:
             started = time.perf_counter()
             try:
                 return step()
             finally:
                 await self._rest(rests * (time.perf_counter() - started))
+        finally:
+            self._steps.leave(wallet_id)
 
     async def _rest(self, seconds: float) -> None:
         """Let others work at once, and for so long; short rests are taken together."""
