@@ -118,6 +118,35 @@ MUTANTS: list[Mutant] = [
         "tests/proxy/parsing/test_jsonbody.py::test_it_keeps_floats_however_many_digits_they_have",
     ),
     Mutant(
+        "bodies: a field that is sent otherwise is sent as it came",
+        "proxy/parsing/jsonbody.py",
+        " and value is parsed[name]",
+        "",
+        "tests/proxy/parsing/test_jsonbody.py::test_a_field_that_is_sent_otherwise_is_written_anew",
+    ),
+    Mutant(
+        "bodies: a message with a field of nobody is plain",
+        "proxy/parsing/messages.py",
+        "    if message.keys() == _PLAIN.get(role):\n",
+        "    if message.keys() >= (_PLAIN.get(role) or {0}):\n",
+        "tests/proxy/parsing/test_chat.py::test_plain_messages_need_no_closer_look",
+    ),
+    Mutant(
+        "bodies: a wallet's next large one comes before everybody else's",
+        "proxy/serving/fair.py",
+        "        if turns := self._waiting.pop(owner, None):\n",
+        "        if turns := self._waiting.get(owner):\n",
+        "tests/proxy/serving/test_fair.py::"
+        "test_everybody_elses_next_job_comes_between_two_of_a_wallet",
+    ),
+    Mutant(
+        "holds: numbers to choose from cost no more than their bytes",
+        "proxy/metering/functions.py",
+        "    return PER_TOOL_LIST + 2 * tools_json",
+        "    return PER_TOOL_LIST + 0 * tools_json",
+        f"{BOUND_TESTS}holds_for_a_token_of_each_byte_that_the_rule_counts_of_functions",
+    ),
+    Mutant(
         "holds: a document is held by its size",
         BOUNDS,
         "    if prompt.has_files:\n",

@@ -32,6 +32,7 @@ import orjson
 from proxy.errors import ContextUnknown
 from proxy.metering.counts import Count, count_all
 from proxy.metering.encodings import encoding_for, encoding_name, is_known_model
+from proxy.metering.functions import most_beside
 from proxy.metering.images import most_of_image
 from proxy.metering.known_models import find_context
 from proxy.metering.prompt import Prompt
@@ -131,8 +132,8 @@ def bound_exactly(prompt: Prompt, reader: Reader, count: Count = count_all) -> i
     if media is None:
         return _most_of_boundless(prompt, reader)
     encoding = encoding_for(prompt.model)
-    texts, tool_texts = prompt.count_texts(count)
-    tools = max(tool_texts + prompt.tool_overhead, count(encoding, (prompt.tools_json,)))
+    texts, tools = prompt.count_texts(count)
+    tools = max(tools, count(encoding, (prompt.tools_json,)))
     texts += sum(count(encoding, (text,)) for text in prompt.identifiers)
     return reader.within(texts + tools + prompt.overhead + prompt.margin + media, prompt)
 
@@ -142,8 +143,10 @@ def bound_by_size(prompt: Prompt, reader: Reader) -> int:
     media = _bound_media(prompt, reader)
     if media is None:
         return _most_of_boundless(prompt, reader)
-    fixed = prompt.overhead + max(0, prompt.tool_overhead) + prompt.margin + media
+    fixed = prompt.overhead + prompt.margin + media
     size = prompt.size_bytes()
+    if prompt.tools:
+        fixed += most_beside(prompt.tools_json)
     if not reader.has_tokenizer:
         most = reader.most(prompt)
         # Beyond the context nothing is worth a closer look.

@@ -13,6 +13,7 @@ from typing import Any
 from proxy.metering.images import count_image
 from proxy.metering.prompt import NEVER_SHOWN, Prompt, add_unread, to_json
 from proxy.metering.tools import add_call, add_tools
+from proxy.parsing.jsonbody import written_of
 from proxy.parsing.tools import CALLED
 
 # What is read of a message, and of an assistant's beside it.
@@ -49,6 +50,7 @@ def take_apart(body: Mapping[str, Any], model: str) -> Prompt:
             prompt,
             [*tools, *functions],
             [*(tool[tool["type"]] for tool in tools), *functions],
+            written=None if functions else written_of(body).get("tools"),
         )
     read = {"messages", "tools", "functions", "prediction"}
     # The model reads the schema of its answer as part of the prompt.

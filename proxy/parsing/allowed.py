@@ -9,7 +9,7 @@ looked through once, and written anew for a provider only if it has such fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,9 +89,14 @@ def name_ignored(paths: Iterable[str]) -> str:
     return ", ".join([*named, *([f"+{more}"] if more else [])])
 
 
-def read_fields(body: dict[str, Any], shape: Shape) -> Reading:
-    """Look a body through. Raises InvalidRequest for a field that is refused."""
+def read_fields(body: dict[str, Any], shape: Shape, *, known: Collection[str] = ()) -> Reading:
+    """Look a body through. Raises InvalidRequest for a field that is refused.
+
+    `known` are fields of the specification whose values have nothing beyond it.
+    """
     reading = Reading(shape)
+    if known:
+        body = {name: value for name, value in body.items() if name not in known}
     _look(body, shape, None, reading)
     return reading
 

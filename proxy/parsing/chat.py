@@ -9,7 +9,7 @@ from typing import Any, Self
 from proxy.errors import InvalidRequest
 from proxy.parsing.allowed import read_fields, without_nulls
 from proxy.parsing.fields import CHAT, SHAPES
-from proxy.parsing.messages import check_messages
+from proxy.parsing.messages import are_plain, check_messages
 from proxy.parsing.request import (
     ModelRequest,
     asking_for_usage,
@@ -35,6 +35,7 @@ from proxy.parsing.tools import check_chat_tools
 
 DEFAULT_TEMPERATURE = 0.7
 MAX_CHOICES = 128
+MESSAGES = ("messages",)
 RESPONSE_FORMATS = frozenset({"text", "json_object", "json_schema"})
 
 
@@ -46,10 +47,12 @@ class ChatRequest(ModelRequest):
     def parse(cls, payload: dict[str, Any]) -> Self:
         """Check a parsed body. Raises InvalidRequest naming the parameter at fault."""
         payload = without_nulls(payload)
-        reading = read_fields(payload, SHAPES[CHAT])
+        is_plain = are_plain(payload.get("messages"))
+        reading = read_fields(payload, SHAPES[CHAT], known=MESSAGES if is_plain else ())
         model = check_model(payload)
         require(payload, "messages")
-        check_messages(payload["messages"])
+        if not is_plain:
+            check_messages(payload["messages"])
         _check_parameters(payload)
         stream = check_boolean(payload, "stream") or False
         max_tokens_field, client_max_tokens = _check_maximum(payload)

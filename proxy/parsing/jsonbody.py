@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import orjson
@@ -39,6 +41,8 @@ MAX_VALUES = 400_000
 OUTLINED_BYTES = 2 * MAX_STRINGS
 # Of numbers, structure and spaces.
 MAX_OUTLINE_BYTES = 4 * 1024 * 1024
+# Of a larger body, the JSON that was written to check it is not kept until it is sent.
+KEPT_BYTES = 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _TOO_DEEP = "The JSON body is nested too deeply: the limit is {} levels."
@@ -48,8 +52,20 @@ _SMALLEST_LOST_INTEGER = 2.0**63
 # read once, however long it is.
 _LONG_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19}\d*+(?![.eE])")
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_CONTAINERS = frozenset({dict, list})
 # The end of a key, or of what may be one. A quote behind a single backslash is inside of a string.
 _KEY_END = re.compile(rb'"(?<![^\\]\\")[ \t\r\n]*+:')
+
+
+class Body(dict[str, Any]):
+    """A parsed body. `written` has the JSON of its objects and arrays, as they are sent on."""
+
+    written: Mapping[str, bytes] = MappingProxyType({})
+
+
+def written_of(body: Mapping[str, Any]) -> Mapping[str, bytes]:
+    """Return what is written of a body's fields already."""
+    return body.written if isinstance(body, Body) else Body.written
 
 
 class Elements:
@@ -161,7 +177,7 @@ def parse(
     max_bytes: int = DEFAULT_MAX_BYTES,
     max_depth: int = DEFAULT_MAX_DEPTH,
     outline: Outline | None = None,
-) -> dict[str, Any]:
+) -> Body:
     """Parse a request body. Raises InvalidRequest or PayloadTooLarge.
 
     `outline` is the body's, if it was made while the body arrived.
@@ -174,16 +190,34 @@ def parse(
     if type(payload) is not dict:
         raise InvalidRequest("The JSON body must be an object.", code="invalid_json")
     keys, has_vast_floats = _inspect(payload, max_depth=max_depth)
+    parsed = Body(payload)
+    written = {n: orjson.dumps(value) for n, value in payload.items() if type(value) in _CONTAINERS}
+    if len(body) <= KEPT_BYTES:
+        parsed.written = written
     # Written as we would write it, as official SDKs do: then nothing was lost by reading it.
-    if orjson.dumps(payload) == body:
-        return payload
+    if write(payload, payload, written) == body:
+        return parsed
     # If no more can be keys than were parsed, none is a duplicate. Otherwise each key has a colon,
     # and they are counted without the strings.
     if len(_KEY_END.findall(body)) != keys and _text(body, outline).count(b":") != keys:
         _refuse_duplicate(body)
     if has_vast_floats and any(map(_is_lost, _LONG_INTEGER.findall(_text(body, outline)))):
         raise InvalidRequest("An integer in the JSON body exceeds 64 bits.", code="invalid_json")
-    return payload
+    return parsed
+
+
+def write(
+    body: Mapping[str, Any], parsed: Mapping[str, Any], written: Mapping[str, bytes]
+) -> bytes:
+    """Return the JSON of a body, with what is `written` of the fields that are as `parsed`."""
+    return orjson.dumps(
+        {
+            name: orjson.Fragment(written[name])
+            if name in written and value is parsed[name]
+            else value
+            for name, value in body.items()
+        }
+    )
 
 
 def _text(body: bytes, outline: Outline | None) -> bytes:
@@ -231,6 +265,9 @@ def _inspect(payload: dict[str, Any], *, max_depth: int) -> tuple[int, bool]:
                 values = container
             for value in values:
                 kind = type(value)
+                # The most, and the soonest told.
+                if kind is str:
+                    continue
                 if kind is dict or kind is list:
                     deeper.append(value)
                 elif kind is float and abs(value) >= _SMALLEST_LOST_INTEGER:

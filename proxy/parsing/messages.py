@@ -35,19 +35,23 @@ _CALL = {"id", "type", "function"}
 _CALLED = {"name", "arguments"}
 
 
+def are_plain(messages: object) -> bool:
+    """Tell whether messages are texts and calls of functions, as most are, and nothing else."""
+    return type(messages) is list and bool(messages) and all(map(_is_plain, messages))
+
+
 def check_messages(value: object) -> None:
-    """Check the messages of a chat."""
+    """Check the messages of a chat that are not plain."""
     messages = as_list(value, "messages")
     if not messages:
         fail("'messages' must not be empty.", "messages", "empty_array")
     for index, message in enumerate(messages):
-        if not _is_plain(message):
-            where = f"messages[{index}]"
-            _check_message(as_object(message, where), where)
+        where = f"messages[{index}]"
+        _check_message(as_object(message, where), where)
 
 
 def _is_plain(message: object) -> bool:
-    """Tell whether a message is texts and calls of functions, as most are: it needs no check."""
+    """Tell whether a message is allowed, and has no field beyond the specification."""
     if type(message) is not dict or type(role := message.get("role")) is not str:
         return False
     if message.keys() == _PLAIN.get(role):

@@ -12,10 +12,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import orjson
-
 from proxy.parsing.allowed import Reading
 from proxy.parsing.intake import CACHE_SALT, HIDDEN, USER, Customer, Intake
+from proxy.parsing.jsonbody import write, written_of
 from proxy.parsing.schema import (
     as_list,
     as_object,
@@ -92,7 +91,7 @@ class ModelRequest(ABC):
         for name in self.left_out():
             body.pop(name, None)
         self._tell_customer(body, intake, customer)
-        return orjson.dumps(body)
+        return write(body, self.body, written_of(self.body))
 
     def _tell_customer(self, body: dict[str, Any], intake: Intake, customer: Customer) -> None:
         """Hide what the client says of its users; mark the customer where the provider wants it."""

@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import ContextUnknown
 from proxy.metering import bounds, chats, inputs, items
 from proxy.metering.bounds import Reader, bound_by_size, bound_exactly, bound_prompt
 from proxy.metering.encodings import count_text, load
+from proxy.metering.functions import Described, most_beside
 from proxy.metering.known_models import find_context
 from proxy.metering.prompt import Prompt
 from tests.proxy.hostile_files import gif, jpeg, pdf, svg, url, webp
@@ -215,6 +216,49 @@ def test_it_holds_for_tools_that_a_template_indents() -> None:
 
     assert held >= len(orjson.dumps(tools)) + 3_000
     assert held >= len(_indented(tools))
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3)
+SCHEMAS = st.recursive(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["string", "object"]) | st.lists(st.text(max_size=2)),
+            "description": LEAVES,
+            "enum": st.lists(LEAVES, max_size=30),
+        },
+    ),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.just("object"),
+            "properties": st.dictionaries(st.text(max_size=2), inner | LEAVES, max_size=6),
+            "items": inner,
+            "$defs": st.dictionaries(st.text(max_size=2), inner, max_size=2),
+            "anyOf": st.lists(inner | LEAVES, max_size=3),
+        },
+    ),
+    max_leaves=12,
+)
+FUNCTIONS = st.fixed_dictionaries(
+    {"name": st.text(max_size=3)},
+    optional={"description": st.text(max_size=3), "parameters": SCHEMAS, "format": SCHEMAS},
+)
+
+
+@example(
+    functions=[{"name": "f", "parameters": {"properties": {"digit": {"enum": [*range(10)] * 9}}}}]
+)
+@given(functions=st.lists(FUNCTIONS, min_size=1, max_size=4))
+def test_it_holds_for_a_token_of_each_byte_that_the_rule_counts_of_functions(
+    functions: list[dict[str, Any]],
+) -> None:
+    # The shortest form that there is: `functions`, without what is around a tool.
+    described = Described(functions, "gpt-4")
+    most = sum(len(text.encode()) for text in described.texts) + described.overhead
+    tools_json = orjson.dumps(functions).decode()
+
+    assert most <= len(tools_json.encode()) + most_beside(tools_json)
 
 
 @pytest.mark.parametrize("times", [1_000, 20_000])

@@ -2,13 +2,16 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import InvalidRequest
 from proxy.metering import chats
+from proxy.parsing.allowed import Reading, read_fields
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.extras import NEVER_PASS
+from proxy.parsing.fields import CHAT, SHAPES
+from proxy.parsing.messages import are_plain, check_messages
 from tests.proxy.parsing.written import write
 from tests.proxy.readers import bound
 
@@ -355,3 +358,42 @@ def test_it_accepts_only_what_it_can_count(
     prompt = chats.take_apart(request.body, request.model)
     assert prompt.count() <= bound(prompt)
     assert [one["role"] for one in sent(request)["messages"]] == [one["role"] for one in messages]
+
+
+TEXTS = st.sampled_from(["user", "assistant", "tool", "system", "f", ""])
+VALUES = TEXTS | st.none() | st.booleans() | st.lists(TEXTS, max_size=1)
+FUNCTION_CALLS = st.fixed_dictionaries(
+    {"name": VALUES, "arguments": TEXTS}, optional={"strange": VALUES}
+)
+CALLS = st.fixed_dictionaries(
+    {"id": VALUES, "type": st.sampled_from(["function", "custom"]), "function": FUNCTION_CALLS},
+    optional={"strange": VALUES},
+)
+WRITTEN_MESSAGES = st.fixed_dictionaries(
+    {"role": TEXTS | VALUES, "content": TEXTS | VALUES},
+    optional={
+        "tool_call_id": VALUES,
+        "tool_calls": st.lists(CALLS, max_size=2),
+        "name": VALUES,
+        "strange": VALUES,
+    },
+)
+
+
+@example(messages=[{"role": "user", "content": "f", "strange": "f"}])
+@given(messages=st.lists(WRITTEN_MESSAGES, max_size=3))
+def test_plain_messages_need_no_closer_look(messages: list[Any]) -> None:
+    if not are_plain(messages):
+        return
+
+    check_messages(messages)
+    reading = read_fields({"messages": messages}, SHAPES[CHAT])
+    assert reading == Reading(SHAPES[CHAT])
+
+
+def test_most_messages_are_plain() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turn = {"role": "assistant", "content": None, "tool_calls": [call]}
+
+    assert are_plain([HELLO, turn, {"role": "tool", "content": "1", "tool_call_id": "c"}])
+    assert not are_plain([HELLO, {**HELLO, "name": "Ada"}])

@@ -238,3 +238,22 @@ def test_it_takes_linear_time_for_hostile_strings(unit: bytes) -> None:
     # A quadratic scan of a megabyte takes minutes; this takes a few milliseconds.
     assert time.process_time() - started < 2
     assert parsed == orjson.loads(body)
+
+
+def test_it_keeps_what_it_wrote_of_objects_and_arrays() -> None:
+    parsed = jsonbody.parse(b'{ "a": [1, {"b": "\xc3\xa9"}], "c": "d", "e": {} }')
+
+    assert parsed.written == {"a": '[1,{"b":"é"}]'.encode(), "e": b"{}"}
+
+
+def test_it_keeps_nothing_of_a_large_body() -> None:
+    body = b'{"a":["' + b"x" * jsonbody.KEPT_BYTES + b'"]}'
+
+    assert jsonbody.parse(body).written == {}
+
+
+def test_a_field_that_is_sent_otherwise_is_written_anew() -> None:
+    parsed = jsonbody.parse(b'{"a":[1],"b":[2],"c":"d"}')
+    body = {**parsed, "b": [3], "e": 5}
+
+    assert jsonbody.write(body, parsed, parsed.written) == b'{"a":[1],"b":[3],"c":"d","e":5}'
