@@ -23,6 +23,8 @@ ROLE = DATABASE = "tokenproxy"
 # What the product serves as; a command of its own makes it.
 SERVING_ROLE = "tokenproxy_app"
 START_TIMEOUT_S = 60.0
+# What a server says that reads its log after a crash, which takes as long as the log is.
+RECOVERING = ("is starting up", "not yet accepting connections")
 POLL_S = 0.02
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -175,12 +177,15 @@ class Postgres:
         )
 
     def _answers(self) -> bool:
-        """Wait until it takes connections. False if it ended instead."""
+        """Wait until it takes connections. False if it ended instead, or said nothing for long."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while self.process.is_running and time.monotonic() < deadline:
             try:
                 psycopg.connect(self._url("postgres"), connect_timeout=5).close()
             except psycopg.OperationalError as error:
+                if any(words in str(error) for words in RECOVERING):
+                    # To end it here would have the next start begin with the same.
+                    deadline = time.monotonic() + START_TIMEOUT_S
                 if "password authentication failed" in str(error):
                     raise LaunchError(
                         f"the password in {self.folder / 'password'} is not this cluster's"

@@ -173,14 +173,17 @@ class Valkey:
         return path
 
     def _answers(self) -> bool:
-        """Wait until it serves. False if it ended instead."""
+        """Wait until it serves. False if it ended instead, or said nothing for long."""
         deadline = time.monotonic() + START_TIMEOUT_S
         with redis.Redis.from_url(self.url, socket_timeout=5, retry=None) as client:
             while self.process.is_running and time.monotonic() < deadline:
                 try:
                     client.ping()
+                except redis.BusyLoadingError:
+                    # It reads its log, which takes as long as the log is.
+                    deadline = time.monotonic() + START_TIMEOUT_S
+                    time.sleep(POLL_S)
                 except (redis.ConnectionError, redis.TimeoutError):
-                    # Not yet listening, or still loading its data.
                     time.sleep(POLL_S)
                 else:
                     return True

@@ -2,8 +2,10 @@
 
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -211,6 +213,53 @@ def test_a_start_that_fails_says_why_and_holds_no_lock(postgres: Postgres, tmp_p
         Postgres(tmp_path / "other").start()
     with pytest.raises(LaunchError, match="PostgreSQL did not start"):
         Postgres(tmp_path / "other").start()
+
+
+def test_postgres_is_waited_for_as_long_as_it_recovers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recovering = psycopg.OperationalError("FATAL:  the database system is starting up")
+    # Longer, all together, than a server that says nothing is given.
+    waits = iter([0.05] * 20)
+    connect = psycopg.connect
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        try:
+            connection = connect(*args, **kwargs)
+        except psycopg.OperationalError:
+            raise recovering from None
+        if wait_s := next(waits, None):
+            connection.close()
+            time.sleep(wait_s)
+            raise recovering
+        return connection
+
+    monkeypatch.setattr(psycopg, "connect", answer)
+    monkeypatch.setattr("devstack.postgres.START_TIMEOUT_S", 0.5)
+    with Postgres(folder):
+        assert next(waits, None) is None
+
+
+def test_valkey_is_waited_for_as_long_as_it_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = iter([0.05] * 20)
+    ping = redis.Redis.ping
+
+    def answer(client: Any) -> Any:
+        try:
+            ping(client)
+        except redis.ConnectionError:
+            raise redis.BusyLoadingError from None
+        if wait_s := next(waits, None):
+            time.sleep(wait_s)
+            raise redis.BusyLoadingError
+        return True
+
+    monkeypatch.setattr(redis.Redis, "ping", answer)
+    monkeypatch.setattr("devstack.valkey.START_TIMEOUT_S", 0.5)
+    with Valkey(tmp_path / "valkey"):
+        assert next(waits, None) is None
 
 
 def test_the_wheel_is_preferred_to_a_server_of_the_system() -> None:
