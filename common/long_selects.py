@@ -1,4 +1,4 @@
-"""A choice among hundreds, such as countries or time zones."""
+"""Choices among hundreds, such as countries or time zones, and pages with many choices."""
 
 from typing import Any
 

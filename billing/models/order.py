@@ -137,6 +137,12 @@ class Order(models.Model):
                 name="orders_to_check",
             ),
             models.Index(fields=["team", "-id"], name="orders_of_a_team"),
+            # The overview tells of those whose money has not become credits yet.
+            models.Index(
+                fields=["team", "-id"],
+                condition=Q(status__in=["pending", "review"]),
+                name="orders_at_work",
+            ),
             # Events name a charge; reconciliation looks charges up by the hundred.
             models.Index(
                 fields=["stripe_charge_id"],

@@ -32,6 +32,7 @@ from billing.rollups.periods import (
 )
 from billing.views.forms import MAX_ID
 from common.credits import MAX_CREDITS
+from common.long_selects import LongSelect
 from common.number_fields import WholeNumberField
 
 DAY_HOURS = 24
@@ -69,19 +70,23 @@ class DayInput(forms.DateInput):
 class UsageForm(forms.Form):
     """Chooses a time, requests of it, and the chart; each field may be empty."""
 
-    period = forms.ChoiceField(label=_("Period"), required=False, choices=list(PERIODS.items()))
-    by = forms.ChoiceField(label=_("Group by"), required=False)
-    figure = forms.ChoiceField(label=_("Show"), required=False, choices=FIGURES)
+    period = forms.ChoiceField(
+        label=_("Period"), required=False, choices=list(PERIODS.items()), widget=LongSelect
+    )
+    by = forms.ChoiceField(label=_("Group by"), required=False, widget=LongSelect)
+    figure = forms.ChoiceField(label=_("Show"), required=False, choices=FIGURES, widget=LongSelect)
     key: "forms.ModelChoiceField[ApiKey]" = forms.ModelChoiceField(
         label=_("API key"),
+        widget=LongSelect,
         queryset=ApiKey.objects.none(),
         required=False,
         empty_label=_("All keys"),
     )
-    model = forms.ChoiceField(label=_("Model"), required=False)
+    model = forms.ChoiceField(label=_("Model"), required=False, widget=LongSelect)
     # For readers who see the usage of several people.
     member: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
         label=_("Member"),
+        widget=LongSelect,
         queryset=User.objects.none(),
         required=False,
         empty_label=_("Everybody"),
@@ -89,6 +94,7 @@ class UsageForm(forms.Form):
     outcome = forms.ChoiceField(
         label=_("Outcome"),
         required=False,
+        widget=LongSelect,
         choices=[
             ("", _("All")),
             *((outcome.value, words) for outcome, words in OUTCOMES.items()),
@@ -98,6 +104,7 @@ class UsageForm(forms.Form):
     step = forms.ChoiceField(
         label=_("Bars"),
         required=False,
+        widget=LongSelect,
         choices=[
             ("", _("Automatic")),
             *((each, words) for each, words in BARS.items()),
