@@ -26,7 +26,8 @@ from billing.margin.liability import (
 from billing.margin.own import read_own
 from billing.margin.rates import Rates, read_rates
 from billing.margin.reads import Margin, read_margins, total_of
-from billing.models import Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
+from billing.models import KeySpan, Revenue, SiteRollUp, UsageRecord, UsageRollUp, Wallet
+from billing.rollups.days import are_days_whole
 from billing.rollups.histogram import BUCKETS, percentile_ms
 from billing.rollups.periods import midnight
 from billing.rollups.refused import read_refused
@@ -251,7 +252,9 @@ def _count_customers(
     new = Wallet.objects.filter(created_at__gte=first).aggregate(
         **{name: Count("pk", filter=within("created_at", place)) for name, place in names.items()}
     )
-    active = UsageRollUp.objects.filter(starts_at__gte=first).aggregate(
+    # A customer's day is a row for each key instead of one for each quarter of an hour and model.
+    asked = KeySpan.objects.filter(days=1) if are_days_whole(first.date()) else UsageRollUp.objects
+    active = asked.filter(starts_at__gte=first).aggregate(
         **{
             name: Count("wallet", distinct=True, filter=within("starts_at", place))
             for name, place in names.items()

@@ -20,7 +20,15 @@ from billing.ledger.credits import post_credit
 from billing.ledger.lot_money import Paid
 from billing.ledger.references import Grant
 from billing.margin.business import Figures, measure_business, read_business
-from billing.models import ExchangeRate, LedgerEntry, Lot, Revenue, UsageRecord
+from billing.models import (
+    ExchangeRate,
+    KeySpan,
+    LedgerEntry,
+    Lot,
+    Revenue,
+    RollUpRange,
+    UsageRecord,
+)
 from billing.rollups.due import note_booked
 from billing.rollups.sweep import roll_up
 from tests import desk
@@ -98,6 +106,21 @@ def test_each_period_has_its_own_sums_and_those_before(alice: desk.Buyer) -> Non
     assert (week.active_customers, week.new_customers) == (1, 1)
     month, _ = found["30 days"]
     assert (month.credits_sold, month.margin.margin) == (1_000, Decimal("0.36"))
+
+
+def test_customers_are_counted_while_the_sums_of_days_are_still_being_made(
+    alice: desk.Buyer,
+) -> None:
+    make_request(alice, "r1")
+    roll_up_all()
+    RollUpRange.objects.update_or_create(
+        defaults={"days_from": timezone.now().date() + timedelta(days=1)}
+    )
+    KeySpan.objects.all().delete()
+
+    week, before = figures()["7 days"]
+
+    assert (week.active_customers, before.active_customers) == (1, 0)
 
 
 def test_requests_that_no_upstream_took_are_errors_and_callers_faults_are_not(
