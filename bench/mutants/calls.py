@@ -134,8 +134,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "bodies: a wallet's next large one comes before everybody else's",
         "proxy/serving/fair.py",
-        "        if turns := self._waiting.pop(owner, None):\n",
-        "        if turns := self._waiting.get(owner):\n",
+        "        if jobs := self._waiting.pop(owner, None):\n",
+        "        if jobs := self._waiting.get(owner):\n",
         "tests/proxy/serving/test_fair.py::"
         "test_everybody_elses_next_job_comes_between_two_of_a_wallet",
     ),

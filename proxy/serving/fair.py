@@ -36,9 +36,9 @@ class FairQueue:
         # The jobs that wait, by their owners; the owner that is next comes first.
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
-    def enter(self, owner: Hashable) -> "Turn":
+    def enter(self, owner: Hashable) -> "Place":
         """Wait for an owner's turn; it lasts as long as the block."""
-        return Turn(self, owner)
+        return Place(self, owner)
 
     async def take(self, owner: Hashable) -> None:
         """Take a place. Whoever got one leaves it."""
@@ -46,13 +46,13 @@ class FairQueue:
             self._free -= 1
             self._running.add(owner)
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
+        job = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append(job)
         try:
-            await turn
+            await job
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._give_up(owner, turn)
+            if job.cancelled():
+                self._give_up(owner, job)
             else:
                 # The place was given just before.
                 self.leave(owner)
@@ -62,37 +62,37 @@ class FairQueue:
         """Leave a place to the next job of an owner that has none."""
         self._running.remove(owner)
         self._free += 1
-        if turns := self._waiting.pop(owner, None):
+        if jobs := self._waiting.pop(owner, None):
             # Behind all others that wait.
-            self._waiting[owner] = turns
+            self._waiting[owner] = jobs
         for waiting in tuple(self._waiting):
             if waiting not in self._running and self._begin_next(waiting):
                 return
 
     def _begin_next(self, owner: Hashable) -> bool:
         """Begin an owner's next job. False if all of them were cancelled."""
-        turns = self._waiting.pop(owner)
-        while turns:
-            turn = turns.popleft()
-            if turn.done():
+        jobs = self._waiting.pop(owner)
+        while jobs:
+            job = jobs.popleft()
+            if job.done():
                 continue
-            if turns:
-                self._waiting[owner] = turns
+            if jobs:
+                self._waiting[owner] = jobs
             self._free -= 1
             self._running.add(owner)
-            turn.set_result(None)
+            job.set_result(None)
             return True
         return False
 
-    def _give_up(self, owner: Hashable, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting.get(owner, deque())
-        if turn in turns:
-            turns.remove(turn)
-            if not turns:
+    def _give_up(self, owner: Hashable, job: asyncio.Future[None]) -> None:
+        jobs = self._waiting.get(owner, deque())
+        if job in jobs:
+            jobs.remove(job)
+            if not jobs:
                 del self._waiting[owner]
 
 
-class Turn:
+class Place:
     """A block in which an owner has a place. A class: a generator would be slower."""
 
     __slots__ = ("_owner", "_queue")

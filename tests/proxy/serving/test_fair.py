@@ -9,7 +9,7 @@ import pytest
 from proxy.serving.fair import FairQueue
 
 
-async def turns() -> None:
+async def settle() -> None:
     """Let every task that can go on do so."""
     for _ in range(5):
         await asyncio.sleep(0)
@@ -70,11 +70,11 @@ async def test_one_that_gives_up_in_the_moment_of_its_turn_passes_it_on() -> Non
     await queue.take("first")
     second = asyncio.create_task(queue.take("second"))
     third = asyncio.create_task(queue.take("third"))
-    await turns()
+    await settle()
 
     queue.leave("first")
     second.cancel()
-    await turns()
+    await settle()
 
     assert second.cancelled()
     assert third.done()
@@ -85,11 +85,11 @@ async def test_one_that_was_cancelled_before_its_turn_is_passed_over() -> None:
     await queue.take("first")
     second = asyncio.create_task(queue.take("second"))
     third = asyncio.create_task(queue.take("third"))
-    await turns()
+    await settle()
 
     second.cancel()
     queue.leave("first")
-    await turns()
+    await settle()
 
     assert second.cancelled()
     assert third.done()
