@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
 from http import HTTPStatus
+from importlib import import_module
 from itertools import islice
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -202,8 +203,14 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenproxy_site.settings")
     django.setup()
 
+    from django.conf import settings
     from django.db import transaction
 
+    from tokenproxy_site import memory
+
+    # As a web process does, which would otherwise look for cycles in all its modules meanwhile.
+    import_module(settings.ROOT_URLCONF)
+    memory.settle()
     with transaction.atomic():
         run(options.rounds, options.slowest, options.only, options.zone)
         transaction.set_rollback(True)
