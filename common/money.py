@@ -4,9 +4,10 @@ In the reader's language: outside of pages and mails that is English.
 """
 
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from django.utils.formats import get_format
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import get_language, ngettext, pgettext
 
 from common.currencies import decimal_places
 
@@ -17,8 +18,15 @@ STEPS = (1_000_000_000_000, 1_000_000_000, MILLION, 1_000)
 
 def localised(figure: str) -> str:
     """Return a figure such as 1,234.5 with the separators of the reader's language."""
-    separators = {",": get_format("THOUSAND_SEPARATOR"), ".": get_format("DECIMAL_SEPARATOR")}
-    return figure.translate(str.maketrans(separators)).replace("-", "−")
+    return figure.translate(_separators(get_language()))
+
+
+@lru_cache
+def _separators(language: str | None) -> dict[int, str]:
+    """Return what stands for each separator in a language; a page has hundreds of figures."""
+    thousands = get_format("THOUSAND_SEPARATOR", language)
+    point = get_format("DECIMAL_SEPARATOR", language)
+    return str.maketrans({",": thousands, ".": point, "-": "−"})
 
 
 def credits(amount_credits: int) -> str:
