@@ -58,7 +58,7 @@ _KEY_END = re.compile(rb'"(?<![^\\]\\")[ \t\r\n]*+:')
 
 
 class Body(dict[str, Any]):
-    """A parsed body. `written` has the JSON of its objects and arrays, as they are sent on."""
+    """A parsed body. `written` has the JSON of its objects and arrays, until it is sent."""
 
     written: Mapping[str, bytes] = MappingProxyType({})
 
@@ -66,6 +66,14 @@ class Body(dict[str, Any]):
 def written_of(body: Mapping[str, Any]) -> Mapping[str, bytes]:
     """Return what is written of a body's fields already."""
     return body.written if isinstance(body, Body) else Body.written
+
+
+def take_written(body: Mapping[str, Any]) -> Mapping[str, bytes]:
+    """Return the same, and keep it no longer: an answer may take minutes."""
+    written = written_of(body)
+    if isinstance(body, Body):
+        body.written = Body.written
+    return written
 
 
 class Elements:

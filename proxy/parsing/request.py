@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from proxy.parsing.allowed import Reading
 from proxy.parsing.intake import CACHE_SALT, HIDDEN, USER, Customer, Intake
-from proxy.parsing.jsonbody import write, written_of
+from proxy.parsing.jsonbody import take_written, write
 from proxy.parsing.schema import (
     as_list,
     as_object,
@@ -91,7 +91,7 @@ class ModelRequest(ABC):
         for name in self.left_out():
             body.pop(name, None)
         self._tell_customer(body, intake, customer)
-        return write(body, self.body, written_of(self.body))
+        return write(body, self.body, take_written(self.body))
 
     def _tell_customer(self, body: dict[str, Any], intake: Intake, customer: Customer) -> None:
         """Hide what the client says of its users; mark the customer where the provider wants it."""

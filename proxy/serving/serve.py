@@ -101,8 +101,8 @@ async def _answer(
             admission.tell_ignored(attempt.route)
             try:
                 with call.asking(attempt):
-                    upstream_body = await call.body_for(attempt.route)
-                    answer = await attempts.send(attempt, upstream_body)
+                    # Not under a name, which would keep it until the answer has ended.
+                    answer = await attempts.send(attempt, await call.body_for(attempt.route))
                 async with answer:
                     return await _pass_on(runtime, call, answer, endpoint, recorder)
             except UpstreamError as error:

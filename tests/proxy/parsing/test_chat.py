@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import InvalidRequest
 from proxy.metering import chats
+from proxy.parsing import jsonbody
 from proxy.parsing.allowed import Reading, read_fields
 from proxy.parsing.chat import ChatRequest
 from proxy.parsing.extras import NEVER_PASS
@@ -397,3 +398,13 @@ def test_most_messages_are_plain() -> None:
 
     assert are_plain([HELLO, turn, {"role": "tool", "content": "1", "tool_call_id": "c"}])
     assert not are_plain([HELLO, {**HELLO, "name": "Ada"}])
+
+
+def test_a_second_upstream_gets_what_the_first_got() -> None:
+    sent_body = orjson.dumps(body(tools=[], metadata={"a": "b"}, stop=["x"], user="ada"))
+    request = ChatRequest.parse(jsonbody.parse(sent_body))
+
+    first = write(request)
+
+    assert jsonbody.written_of(request.body) == {}
+    assert write(request) == first == write(ChatRequest.parse(orjson.loads(sent_body)))
