@@ -1,7 +1,7 @@
 """Teams in templates: what a member may do (`{% if seat|may:"BUY" %}`), and the switcher."""
 
 from django import template
-from django.db.models import Count
+from django.db.models import Exists, OuterRef
 from django.template import Context
 from django.urls import reverse
 from django.utils.translation import get_language, gettext
@@ -34,8 +34,7 @@ def is_alone(seat: Membership | None) -> bool:
     """Tell whether a reader is the only member of their own team, and sees no team words."""
     if not seat:
         return False
-    sizes = [vars(each)["size"] for each in _seats(seat) if each.team_id == seat.team_id]
-    return seat.team.is_personal and sizes == [1]
+    return seat.team.is_personal and _teams_of_reader(seat).get(seat.team_id) is False
 
 
 @register.filter
@@ -57,25 +56,28 @@ def team_switcher(context: Context, *, in_menu: bool = False) -> dict[str, objec
     if not seat or hasattr(context.get("request"), "visit"):
         # Staff who visit one member see no other team.
         return {}
+    if len(_teams_of_reader(seat)) < 2:
+        return {}
     places = []
-    for each in _seats(seat):
+    for each in members.seats_of(seat.user):
         with addressing(each.team, seat.user):
             url = reverse("dashboard")
         places.append(
             {"name": str(each.team), "url": url, "is_present": each.team_id == seat.team_id}
         )
     return {
-        "places": places if len(places) > 1 else [],
+        "places": places,
         "present": str(seat.team),
         "in_menu": in_menu,
     }
 
 
-def _seats(seat: Membership) -> list[Membership]:
-    """Return the reader's seats, each with the size of its team; read once for a whole page."""
+def _teams_of_reader(seat: Membership) -> dict[int, bool]:
+    """Return the reader's teams, and whether others are in each; read once for a whole page."""
     kept = vars(seat)
-    if "seats_of_reader" not in kept:
-        sized = members.seats_of(seat.user).annotate(size=Count("team__memberships"))
-        kept["seats_of_reader"] = list(sized)
-    found: list[Membership] = kept["seats_of_reader"]
+    if "teams_of_reader" not in kept:
+        others = Membership.objects.filter(team=OuterRef("team")).exclude(user=seat.user_id)
+        mine = Membership.objects.filter(user=seat.user_id, team__closed_at=None)
+        kept["teams_of_reader"] = dict(mine.values_list("team_id", Exists(others)))
+    found: dict[int, bool] = kept["teams_of_reader"]
     return found

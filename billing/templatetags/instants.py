@@ -1,6 +1,7 @@
 """How instants become text on pages: in UTC, the same for everyone, or in the reader's zone."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
 
 from django import template
 from django.utils import timezone
@@ -8,6 +9,7 @@ from django.utils.dateformat import format as format_date
 from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 from common.money import localised
 
@@ -46,13 +48,15 @@ def seconds(duration_ms: int) -> str:
 def local_instant(at: datetime, zone: tzinfo) -> SafeString:
     """Return a <time> element to the second in a zone, without the year if it is the present."""
     local = at.astimezone(zone)
-    is_this_year = local.year == timezone.now().astimezone(zone).year
-    form = (
-        f"{get_format('MONTH_DAY_FORMAT')}, H:i:s"
-        if is_this_year
-        else get_format("DATETIME_FORMAT")
-    )
-    return _time(at, "", form, zone)
+    if local.year != timezone.now().astimezone(zone).year:
+        return _time(at, "", get_format("DATETIME_FORMAT"), zone)
+    return _element(local, f"{_day_of_year(local.date(), get_language())}, {local:%H:%M:%S}")
+
+
+@lru_cache(maxsize=1_000)
+def _day_of_year(on: date, language: str | None) -> str:
+    """Return a day without its year; the requests of a list are of few days."""
+    return format_date(on, get_format("MONTH_DAY_FORMAT", language))
 
 
 @register.simple_tag
@@ -67,10 +71,14 @@ def _time(at: datetime | None, empty: str, form: str, zone: tzinfo = UTC) -> Saf
     if at is None:
         return format_html("{}", empty)
     at = at.astimezone(zone)
+    return _element(at, format_date(at, form))
+
+
+def _element(at: datetime, text: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{} {}">{}</time>',
         at.isoformat(timespec="seconds"),
         f"{at:%Y-%m-%d %H:%M:%S}",
         f"{at:%Z}",
-        format_date(at, form),
+        text,
     )

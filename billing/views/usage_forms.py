@@ -147,7 +147,7 @@ class UsageForm(forms.Form):
         self.seat, self.zone, self.now = seat, zone, timezone.now()
         names = PublicModel.objects.values_list("name", flat=True)
         self._set_choices("model", [("", gettext("All models")), *((name, name) for name in names)])
-        self._set_queryset("key", keys_of(seat))
+        self._set_queryset("key", keys_of(seat).select_related(None).only("name", "hint"))
         groups = [
             ("", gettext("Nothing")),
             ("model", gettext("Model")),
