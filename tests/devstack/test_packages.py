@@ -76,12 +76,30 @@ def installed(environment: Path) -> list[str]:
 ALL = [f"little{number}" for number in range(10)]
 
 
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What an installer that failed wrote, of which a user is told the reason alone."""
+    said: list[str] = []
+
+    def note(text: str) -> str:
+        said.append(text)
+        return explain(text)
+
+    monkeypatch.setattr(packages, "explain", note)
+    return said
+
+
 @pytest.mark.parametrize("uv", [UV, None], ids=["uv", "pip"])
 def test_it_installs_what_is_locked_and_shows_how_far_it_is(
-    environment: Path, requirements: Path, uv: Path | None, capsys: pytest.CaptureFixture[str]
+    environment: Path,
+    requirements: Path,
+    uv: Path | None,
+    failures: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Installer(environment, uv=uv).install(read_requirements([requirements]))
 
+    assert failures == []
     assert installed(environment) == ALL
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("]")[0] for line in lines] == ["  [  8 of 10", "  [ 10 of 10"]
