@@ -58,18 +58,22 @@ def team_switcher(context: Context, *, in_menu: bool = False) -> dict[str, objec
         return {}
     if len(_teams_of_reader(seat)) < 2:
         return {}
-    places = []
-    for each in members.seats_of(seat.user):
-        with addressing(each.team, seat.user):
-            url = reverse("dashboard")
-        places.append(
-            {"name": str(each.team), "url": url, "is_present": each.team_id == seat.team_id}
-        )
-    return {
-        "places": places,
-        "present": str(seat.team),
-        "in_menu": in_menu,
-    }
+    return {"places": _places(seat), "present": str(seat.team), "in_menu": in_menu}
+
+
+def _places(seat: Membership) -> list[dict[str, object]]:
+    """Return where the reader may switch to; read once for a whole page."""
+    kept = vars(seat)
+    if "places_of_reader" not in kept:
+        places = kept["places_of_reader"] = []
+        for each in members.seats_of(seat.user):
+            with addressing(each.team, seat.user):
+                url = reverse("dashboard")
+            places.append(
+                {"name": str(each.team), "url": url, "is_present": each.team_id == seat.team_id}
+            )
+    found: list[dict[str, object]] = kept["places_of_reader"]
+    return found
 
 
 def _teams_of_reader(seat: Membership) -> dict[int, bool]:

@@ -3,7 +3,9 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Membership, Role, Team, User
@@ -64,6 +66,22 @@ def test_the_switcher_lists_the_teams_of_a_person_in_several(acme: Crew, alice: 
     assert page.count(f'href="{acme.page()}"') >= 2
     assert 'href="/dashboard/"' in page
     assert "Switch to another" in page
+
+
+def test_the_teams_of_a_page_are_read_once_for_its_header_and_its_menu(
+    acme: Crew, alice: User
+) -> None:
+    browser = signed_in(alice)
+
+    with CaptureQueriesContext(connection) as found:
+        page = text(browser.get(acme.page()))
+
+    # In the header, and in the menu of a narrow window.
+    assert page.count('<a href="/dashboard/"') == 2
+    lists = [
+        each["sql"] for each in found if 'ORDER BY "accounts_membership"."joined_at"' in each["sql"]
+    ]
+    assert len([sql for sql in lists if "LIMIT" not in sql]) == 1
 
 
 def test_the_members_page_shows_usage_to_those_who_see_everybodys(acme: Crew) -> None:
