@@ -41,7 +41,7 @@ MAX_VALUES = 400_000
 OUTLINED_BYTES = 2 * MAX_STRINGS
 # Of numbers, structure and spaces.
 MAX_OUTLINE_BYTES = 4 * 1024 * 1024
-# Of a larger body, the JSON that was written to check it is not kept until it is sent.
+# Of a larger body, the JSON that is written to check it is not kept until it is sent.
 KEPT_BYTES = 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
@@ -199,11 +199,14 @@ def parse(
         raise InvalidRequest("The JSON body must be an object.", code="invalid_json")
     keys, has_vast_floats = _inspect(payload, max_depth=max_depth)
     parsed = Body(payload)
-    written = {n: orjson.dumps(value) for n, value in payload.items() if type(value) in _CONTAINERS}
     if len(body) <= KEPT_BYTES:
-        parsed.written = written
+        parsed.written = {
+            name: orjson.dumps(value)
+            for name, value in payload.items()
+            if type(value) in _CONTAINERS
+        }
     # Written as we would write it, as official SDKs do: then nothing was lost by reading it.
-    if write(payload, payload, written) == body:
+    if write(payload, payload, parsed.written) == body:
         return parsed
     # If no more can be keys than were parsed, none is a duplicate. Otherwise each key has a colon,
     # and they are counted without the strings.

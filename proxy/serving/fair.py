@@ -137,15 +137,12 @@ class LongWork:
         await self._do(wallet_id, partial(look, part), rests=3)
 
     async def _do(self, wallet_id: int, step: Callable[[], R], *, rests: int) -> R:
-        await self._steps.take(wallet_id)
-        try:
+        async with self._steps.enter(wallet_id):
             started = time.perf_counter()
             try:
                 return step()
             finally:
                 await self._rest(rests * (time.perf_counter() - started))
-        finally:
-            self._steps.leave(wallet_id)
 
     async def _rest(self, seconds: float) -> None:
         """Let others work at once, and for so long; short rests are taken together."""

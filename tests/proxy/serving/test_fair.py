@@ -65,30 +65,18 @@ async def test_no_place_is_lost_or_given_twice_whoever_gives_up(at_once: int) ->
     await asyncio.wait_for(asyncio.gather(*(queue.take(owner) for owner in range(at_once))), 1)
 
 
-async def test_one_that_gives_up_in_the_moment_of_its_turn_passes_it_on() -> None:
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_one_that_gives_up_around_its_turn_passes_it_on(*, is_cancelled_first: bool) -> None:
     queue = FairQueue(1)
     await queue.take("first")
     second = asyncio.create_task(queue.take("second"))
     third = asyncio.create_task(queue.take("third"))
     await settle()
 
+    if is_cancelled_first:
+        second.cancel()
     queue.leave("first")
     second.cancel()
-    await settle()
-
-    assert second.cancelled()
-    assert third.done()
-
-
-async def test_one_that_was_cancelled_before_its_turn_is_passed_over() -> None:
-    queue = FairQueue(1)
-    await queue.take("first")
-    second = asyncio.create_task(queue.take("second"))
-    third = asyncio.create_task(queue.take("third"))
-    await settle()
-
-    second.cancel()
-    queue.leave("first")
     await settle()
 
     assert second.cancelled()
