@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 # As a shell has it of a process that was interrupted.
 STOPPED = 130
@@ -63,6 +64,8 @@ class LongCommand(BaseCommand):
             with _interrupted_by_sigterm():
                 return super().execute(*args, **options)
         except KeyboardInterrupt:
+            # One that was interrupted while it sent a statement would wait for the answer for ever.
+            connections.close_all()
             raise CommandError(f"Stopped. {self.when_stopped}", returncode=STOPPED) from None
 
 

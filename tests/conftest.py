@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.test import Client, TransactionTestCase
 from django.test.utils import override_settings
 from hypothesis import settings as hypothesis_settings
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Composed, Identifier
 from pytest_django import DjangoDbBlocker
 
@@ -114,6 +115,12 @@ def quick_emptying() -> Iterator[None]:
 
 
 def empty_tables(case: TransactionTestCase) -> None:
+    # A test that failed within a statement must not let all others fail.
+    if (
+        connection.connection
+        and connection.connection.pgconn.transaction_status != TransactionStatus.IDLE
+    ):
+        connection.close()
     with transaction.atomic(), connection.cursor() as cursor:
         # A test may empty what the product may only add to, and in any order.
         cursor.execute("SET LOCAL session_replication_role = replica")

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
 WAITING = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock'
+SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+WHERE datname = current_database() AND relation = %s::regclass AND NOT granted
 """
 # What each command waits for at a table that another has locked.
 LOCKED = {
@@ -56,7 +56,7 @@ def locked(table: str, number: signal.Signals) -> Iterator[None]:
                 cursor.execute("BEGIN")
                 cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
                 is_locked.set()
-                await_true(lambda: _count_waiting(cursor) > 0, what="the command to wait")
+                await_true(lambda: _count_waiting(cursor, table) > 0, what="the command to wait")
                 os.kill(os.getpid(), number)
                 is_over.wait(60)
                 cursor.execute("ROLLBACK")
@@ -73,8 +73,8 @@ def locked(table: str, number: signal.Signals) -> Iterator[None]:
         thread.join()
 
 
-def _count_waiting(cursor: Any) -> int:
-    cursor.execute(WAITING)
+def _count_waiting(cursor: Any, table: str) -> int:
+    cursor.execute(WAITING, [table])
     return int(cursor.fetchone()[0])
 
 
@@ -182,6 +182,22 @@ def test_a_move_that_is_stopped_is_finished_by_the_next(
 
     recover(grace_s=0)
     assert get_sync_client().open_shards() == set(range(16))
+
+
+def test_a_command_that_is_stopped_as_it_sends_a_statement_leaves_no_connection_busy() -> None:
+    class Sending(LongCommand):
+        when_stopped = "Run it again."
+
+        def handle(self, *_: Any, **options: Any) -> None:
+            # So psycopg leaves it that is interrupted between a statement and its answer.
+            connection.ensure_connection()
+            connection.connection.pgconn.send_query(b"SELECT pg_sleep(60)")
+            raise KeyboardInterrupt
+
+    with pytest.raises(CommandError, match=r"^Stopped\. Run it again\."):
+        call_command(Sending())
+
+    assert Wallet.objects.count() == 0
 
 
 def test_every_command_that_shows_how_far_it_is_can_be_stopped() -> None:
