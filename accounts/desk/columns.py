@@ -5,17 +5,20 @@ path to a field may cross relations: `price.version`.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
 from django.contrib import admin
 from django.utils.html import format_html
+from django.utils.timezone import get_current_timezone
 
 from accounts.desk.facts import facts as as_facts
 from common import money
 
 Column = Callable[[Any], str]
 NOTHING = "–"
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def text(path: str, description: str, *, name: str) -> Column:
@@ -52,6 +55,12 @@ def facts(path: str, description: str) -> Column:
     """Show what is kept as JSON, a line for each value."""
     read = attrgetter(path)
     return _column(lambda obj: as_facts(read(obj)), path, description)
+
+
+def moment(at: datetime) -> str:
+    """Show an instant in the zone of whoever reads: what DATETIME_FORMAT says for English."""
+    local = at.astimezone(get_current_timezone())
+    return f"{local.day} {MONTHS[local.month - 1]} {local:%Y, %H:%M:%S}"
 
 
 def state(text: str, tone: str) -> str:

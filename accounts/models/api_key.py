@@ -99,6 +99,7 @@ class ApiKey(models.Model):
                 name="api_key_rotation_has_an_end",
             ),
         ]
+        indexes = [models.Index(fields=["created_at"], name="api_keys_by_time")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint})"

@@ -130,6 +130,7 @@ class WelcomeCredit(models.Model):
                 condition=Q(refusal=""),
                 name="welcomed_domains",
             ),
+            models.Index(fields=["created_at"], name="welcomes_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -103,6 +103,7 @@ class Notice(models.Model):
                 name="notices_to_send",
             ),
             models.Index(fields=["user", "-id"], name="notices_of_a_user"),
+            models.Index(fields=["created_at"], name="notices_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -179,6 +180,7 @@ class SignIn(models.Model):
                 condition=Q(last_at__gte=F("first_at")), name="sign_in_ends_after_its_start"
             ),
         ]
+        indexes = [models.Index(fields=["last_at"], name="sign_ins_by_time")]
 
     def __str__(self) -> str:
         return f"{self.device_name} from {self.network}"

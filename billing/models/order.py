@@ -137,6 +137,7 @@ class Order(models.Model):
                 name="orders_to_check",
             ),
             models.Index(fields=["team", "-id"], name="orders_of_a_team"),
+            models.Index(fields=["created_at"], name="orders_by_time"),
             # The overview tells of those whose money has not become credits yet.
             models.Index(
                 fields=["team", "-id"],
