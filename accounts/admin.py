@@ -41,6 +41,7 @@ from accounts.models import (
 )
 from accounts.reauthentication import ask_staff
 from accounts.teams.members import own_team
+from common.long_selects import LongCheckboxes
 from common.markdown import show
 
 LATEST = 10
@@ -112,7 +113,7 @@ class UserAdmin(DeskAdmin[User], DjangoUserAdmin[User]):
         return columns.state(*(("active", "good") if user.is_active else ("locked out", "bad")))
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        kwargs["widget"] = forms.CheckboxSelectMultiple
+        kwargs["widget"] = LongCheckboxes
         return in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
@@ -259,7 +260,7 @@ class GroupAdmin(SuperusersAdmin[Group], DjangoGroupAdmin):
     def formfield_for_manytomany(
         self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
-        kwargs["widget"] = forms.CheckboxSelectMultiple
+        kwargs["widget"] = LongCheckboxes
         return in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     @admin.display(description="What for")
