@@ -28,7 +28,7 @@ from urllib.parse import urljoin, urlsplit
 import django
 
 DESK, DASHBOARD = "/admin/", "/dashboard/"
-LIMITS_MS = {DESK: 300, DASHBOARD: 50}
+LIMIT_MS = 50
 # Links that lead to a file, end the session, or are none of the site's.
 LEFT_OUT = re.compile(r"logout|/jsi18n/|/add/|/delete/|/do/|export|\.csv|\.pdf|^mailto:")
 HREF = re.compile(r'href="([^"]+)"')
@@ -168,15 +168,14 @@ def report(part: str, measured: list[Timed], slowest: int) -> None:
     """Print a part's figures and its slowest pages, with plans."""
     every = sorted(took for each in measured for took in each.took_ms)
     worked = sorted(took for each in measured for took in each.processor_ms)
-    limit = LIMITS_MS[part]
-    over = [each for each in measured if each.percentile(0.95) > limit]
+    over = [each for each in measured if each.percentile(0.95) > LIMIT_MS]
     # Also what led elsewhere: it was not the page that took so long.
     failed = [each for each in measured if each.status != HTTPStatus.OK]
     print(
         f"\n{part}: {len(measured)} pages, p50 {statistics.median(every):.0f} ms,"
         f" p95 {every[int(0.95 * len(every))]:.0f} ms, most {every[-1]:.0f} ms;"
         f" of ours p95 {worked[int(0.95 * len(worked))]:.0f} ms;"
-        f" {len(over)} above {limit} ms; {len(failed)} failed"
+        f" {len(over)} above {LIMIT_MS} ms; {len(failed)} failed"
     )
     for each in failed[:slowest]:
         print(f"  not shown: {each.status}  {each.url[:110]}")

@@ -18,6 +18,7 @@ from devstack.locks import FileLock
 from devstack.orphans import end_orphans
 from devstack.ports import free_port
 from devstack.process import HAS_DEATH_SIGNAL, Process, User
+from devstack.ready import LongWait
 
 ROLE = DATABASE = "tokenproxy"
 # What the product serves as; a command of its own makes it.
@@ -54,6 +55,7 @@ class Postgres:
         durable: bool = True,
         port: int | None = None,
         on_exit: Callable[[Process], None] | None = None,
+        say: Callable[[str], object] | None = None,
     ) -> None:
         # Not `resolve`: error messages should show the folder's own path.
         self.folder = folder.absolute()
@@ -62,6 +64,7 @@ class Postgres:
         self.durable = durable
         self.port = port
         self.on_exit = on_exit
+        self._say = say
         self.user = server_user()
         self._lock = FileLock(self.folder / "lock")
         self._process: Process | None = None
@@ -178,6 +181,7 @@ class Postgres:
 
     def _answers(self) -> bool:
         """Wait until it takes connections. False if it ended instead, or said nothing for long."""
+        wait = LongWait(self._say, "It was ended in the middle of its work, and recovers …")
         deadline = time.monotonic() + START_TIMEOUT_S
         while self.process.is_running and time.monotonic() < deadline:
             try:
@@ -185,6 +189,7 @@ class Postgres:
             except psycopg.OperationalError as error:
                 if any(words in str(error) for words in RECOVERING):
                     # To end it here would have the next start begin with the same.
+                    wait.go_on()
                     deadline = time.monotonic() + START_TIMEOUT_S
                 if "password authentication failed" in str(error):
                     raise LaunchError(

@@ -5,7 +5,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from devstack.errors import LaunchError
 from devstack.process import Process
@@ -13,10 +13,25 @@ from devstack.process import Process
 POLL_S = 0.05
 # Not shorter, because each question is a line in the log of the process.
 ASK_AGAIN_S = 0.25
+SAID_AFTER_S = 2.0
 
 
 class NotReady(LaunchError):
     """A child runs, but does not answer as it should."""
+
+
+class LongWait:
+    """Says what a server is doing, once it has taken longer than somebody waits without a word."""
+
+    def __init__(self, say: Callable[[str], object] | None, words: str) -> None:
+        self._say, self._words = say, words
+        self._began_at = time.monotonic()
+
+    def go_on(self) -> None:
+        """Look whether it is time, and say it once."""
+        if self._say is not None and time.monotonic() - self._began_at > SAID_AFTER_S:
+            self._say(self._words)
+            self._say = None
 
 
 def await_port(process: Process, port: int, *, timeout_s: float = 60.0) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from devstack.environment import (
@@ -228,7 +229,10 @@ class Stack:
     def _start_postgres(self) -> None:
         if "DATABASE_URL" not in self._given:
             self.postgres = Postgres(
-                self.folder / "postgres", durable=self._durable, on_exit=self._note_exit
+                self.folder / "postgres",
+                durable=self._durable,
+                on_exit=self._note_exit,
+                say=self._say_for("postgres"),
             )
             self.postgres.start()
 
@@ -248,7 +252,12 @@ class Stack:
 
     def _new_valkey(self, number: int) -> Valkey:
         folder = self.folder / ("valkey" if number == 0 else f"valkey{number + 1}")
-        return Valkey(folder, durable=self._durable, on_exit=self._note_exit)
+        return Valkey(
+            folder,
+            durable=self._durable,
+            on_exit=self._note_exit,
+            say=self._say_for(folder.name),
+        )
 
     def _service_urls(self, *, has_roles: bool) -> dict[str, str]:
         urls = {}
@@ -322,6 +331,9 @@ class Stack:
             stop_timeout_s=command.stop_timeout_s,
             on_exit=self._note_exit,
         )
+
+    def _say_for(self, name: str) -> Callable[[str], None] | None:
+        return None if self._output is None else partial(self._output, name)
 
     def _output_of(self, name: str) -> Callable[[str], None] | Path:
         show = self._output

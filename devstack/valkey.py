@@ -14,6 +14,7 @@ from devstack.locks import FileLock
 from devstack.orphans import end_orphans
 from devstack.ports import free_port
 from devstack.process import Process
+from devstack.ready import LongWait
 
 START_TIMEOUT_S = 60.0
 POLL_S = 0.01
@@ -34,6 +35,7 @@ class Valkey:
         durable: bool = True,
         port: int | None = None,
         on_exit: Callable[[Process], None] | None = None,
+        say: Callable[[str], object] | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.data = self.folder / "data"
@@ -41,6 +43,7 @@ class Valkey:
         self.durable = durable
         self.port = port
         self.on_exit = on_exit
+        self._say = say
         # More lines of its configuration, from the next start on.
         self.settings: dict[str, str] = {}
         self._lock = FileLock(self.folder / "lock")
@@ -174,6 +177,7 @@ class Valkey:
 
     def _answers(self) -> bool:
         """Wait until it serves. False if it ended instead, or said nothing for long."""
+        wait = LongWait(self._say, "It reads what it kept …")
         deadline = time.monotonic() + START_TIMEOUT_S
         with redis.Redis.from_url(self.url, socket_timeout=5, retry=None) as client:
             while self.process.is_running and time.monotonic() < deadline:
@@ -181,6 +185,7 @@ class Valkey:
                     client.ping()
                 except redis.BusyLoadingError:
                     # It reads its log, which takes as long as the log is.
+                    wait.go_on()
                     deadline = time.monotonic() + START_TIMEOUT_S
                     time.sleep(POLL_S)
                 except (redis.ConnectionError, redis.TimeoutError):

@@ -236,8 +236,11 @@ def test_postgres_is_waited_for_as_long_as_it_recovers(
 
     monkeypatch.setattr(psycopg, "connect", answer)
     monkeypatch.setattr("devstack.postgres.START_TIMEOUT_S", 0.5)
-    with Postgres(folder):
+    monkeypatch.setattr("devstack.ready.SAID_AFTER_S", 0.5)
+    said: list[str] = []
+    with Postgres(folder, say=said.append):
         assert next(waits, None) is None
+        assert said == ["It was ended in the middle of its work, and recovers …"]
 
 
 def test_valkey_is_waited_for_as_long_as_it_loads(
@@ -258,8 +261,11 @@ def test_valkey_is_waited_for_as_long_as_it_loads(
 
     monkeypatch.setattr(redis.Redis, "ping", answer)
     monkeypatch.setattr("devstack.valkey.START_TIMEOUT_S", 0.5)
-    with Valkey(tmp_path / "valkey"):
+    monkeypatch.setattr("devstack.ready.SAID_AFTER_S", 0.5)
+    said: list[str] = []
+    with Valkey(tmp_path / "valkey", say=said.append):
         assert next(waits, None) is None
+        assert said == ["It reads what it kept …"]
 
 
 def test_the_wheel_is_preferred_to_a_server_of_the_system() -> None:
