@@ -2,8 +2,8 @@
 
 Its terms are what decides how many credits an order gets: the percentage, what it holds for, and
 its start. They are changed only while it is hidden, so that each change is looked at before it
-holds, and not once an order has its bonus. It ends when it was said to, or earlier by a deed of its
-own.
+holds, and not once an order has its bonus: PostgreSQL refuses that of whoever asks. It ends when it
+was said to, or earlier by a deed of its own.
 """
 
 from datetime import datetime, timedelta
