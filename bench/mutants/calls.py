@@ -17,6 +17,16 @@ LINK_TESTS = "tests/proxy/http/test_link.py::test_"
 
 MUTANTS: list[Mutant] = [
     Mutant(
+        "serving: a call whose answer could not be sent is in no line and no figure",
+        ENDINGS,
+        "        settled = await settler.finish(call.facts, settlement, begun)\n"
+        "        note_end(call, settlement, settled)\n",
+        "        settled = await settler.finish(call.facts, settlement, begun)\n"
+        "    note_end(call, settlement, settled)\n",
+        "tests/proxy/serving/test_request_lines.py::"
+        "test_a_call_whose_answer_could_not_be_sent_is_one_line_that_says_what_it_cost",
+    ),
+    Mutant(
         "upstreams: a connection is used again with a rest of a request in it",
         TRANSPORT,
         "if transport is not None and transport.get_write_buffer_size():",

@@ -1,12 +1,17 @@
 """One line of the log for each request: what it tells, and what it never does."""
 
+import json
 from typing import Any
 
 import pytest
 
+from common.request_lines import request_line
+from proxy.api.handler import ApiHandler
+from proxy.serving.runtime import Runtime
+from tests.linked import linked
 from tests.log_lines import Lines
 from tests.proxy.canned import json_answer, serve_canned
-from tests.proxy.conftest import PATHS, Api, Customer
+from tests.proxy.conftest import HELLO, PATHS, Api, Customer
 
 # A word that customers say, and one that a model does.
 PROMPT = "canaryprompt"
@@ -45,6 +50,36 @@ async def test_a_call_is_one_line_that_says_what_it_cost(
     assert line["completion_tokens"] == usage["completion_tokens"]
     assert line["charged_credits"] == usage["total_tokens"]
     assert line["first_byte_ms"] <= line["ms"]
+
+
+async def test_a_call_whose_answer_could_not_be_sent_is_one_line_that_says_what_it_cost(
+    runtime: Runtime, alice: Customer, request_lines: Lines
+) -> None:
+    body = {"model": "gpt-4", "messages": HELLO, "max_tokens": 30}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATHS["chat.completions"],
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {alice.secret}".encode())],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+
+    async def send(_: Any) -> None:
+        raise RuntimeError("What a server says of an answer that it can't send.")
+
+    with request_line(scope, surface="api"):
+        await linked(ApiHandler(lambda: runtime))(scope, receive, send)
+    await runtime.inflight.wait_empty()
+    await runtime.settler.drain(5)
+
+    (line,) = request_lines()
+    record = await alice.record()
+    assert record is not None
+    assert (line["outcome"], line["charged_credits"]) == ("completed", record.charged_credits)
+    assert record.charged_credits > 0
 
 
 async def test_a_stream_is_one_line_once_it_has_ended(
