@@ -183,7 +183,7 @@ def request_lines(settings: LazySettings, capfd: pytest.CaptureFixture[str]) -> 
         written = capfd.readouterr().err.splitlines()
         return [json.loads(line) for line in written if '"event":"request"' in line]
 
-    settings.LOG_FORMAT = "json"
+    settings.LOG_FORMAT, settings.LOG_LEVEL = "json", "INFO"
     get_request_log.cache_clear()
     yield read
     STDERR.flush()
