@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 AT_ONCE = 8
@@ -23,6 +24,7 @@ FULL = "the disk is full"
 AWAY = "the package registry can't be reached: check the network, or how pip is set up"
 # Reasons for which another installer would fail, too.
 FINAL = {FULL, AWAY}
+NONE: Mapping[str, str] = MappingProxyType({})
 # The first pattern that is found in an installer's output gives the reason.
 REASONS = (
     (r"No space left on device|os error 28|Disk quota exceeded", FULL),
@@ -118,7 +120,11 @@ class Installer:
     def _install(self, batch: Sequence[Requirement], *, again: bool) -> None:
         if self._uv is not None:
             try:
-                self._run([*self._uv_pip(), *(["--reinstall"] if again else [])], batch)
+                settings = self._pip_settings
+                # uv has no variable for this one.
+                alone = ["--no-index"] if is_on(settings.get("no-index", "")) else []
+                command = [*self._uv_pip(), *alone, *(["--reinstall"] if again else [])]
+                self._run(command, batch, as_uv_takes_it(settings))
             except InstallError as error:
                 if str(error) == FULL:
                     raise
@@ -145,14 +151,16 @@ class Installer:
         quiet = ["--quiet", "--no-progress", "--no-config"]
         return [*command, *locked, *quiet, *([] if self._has_cache else ["--no-cache"])]
 
-    def _run(self, command: Sequence[str], batch: Sequence[Requirement]) -> None:
+    def _run(
+        self, command: Sequence[str], batch: Sequence[Requirement], told: Mapping[str, str] = NONE
+    ) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".txt", dir=self.venv) as file:
             file.write("".join(requirement.text for requirement in batch))
             file.flush()
             done = subprocess.run(
                 [*command, "-r", file.name],
                 cwd=self.venv,
-                env={**as_uv_takes_it(self._pip_settings), **os.environ},
+                env={**told, **os.environ},
                 capture_output=True,
                 text=True,
                 check=False,
@@ -167,21 +175,38 @@ class Installer:
 
 
 def read_pip_settings(python: Path) -> dict[str, str]:
-    """Read pip's configuration files and variables. Variables win, as they do for pip."""
+    """Read pip's configuration files and variables. Variables win, as they do for pip.
+
+    Raises InstallError if pip does not say what its files have.
+    """
     listed = subprocess.run(
-        [str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+        [str(python), "-m", "pip", "config", "list"],
+        # Wherever this was started may be gone, or have modules of pip's names.
+        cwd=python.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if listed.returncode != 0:
+        raise InstallError(f"pip does not tell its settings: {explain(listed.stderr)}")
     found: dict[str, dict[str, str]] = {}
     for line in listed.stdout.splitlines():
         section, _, rest = line.rpartition("=")[0].rpartition(".")
         value = line[len(section) + len(rest) + 2 :].strip("'\"")
         found.setdefault(section, {})[rest] = value.encode().decode("unicode_escape")
-    order = ("global", "install", ":env:")
-    return {name: value for key in order for name, value in found.get(key, {}).items()}
+    variables = {
+        name.removeprefix("PIP_").lower().replace("_", "-"): value
+        for name, value in os.environ.items()
+        if name.startswith("PIP_") and value
+    }
+    return {**found.get("global", {}), **found.get("install", {}), **variables}
 
 
 def as_uv_takes_it(settings: Mapping[str, str]) -> dict[str, str]:
-    """Translate pip's settings for uv, which reads none of them and must use the same registry."""
+    """Translate pip's settings for uv, which reads none of them and must use the same registry.
+
+    Returns environment variables: those of uv's that have the setting's meaning.
+    """
     lists = {
         "UV_INDEX": " ".join(filter(is_there, settings.get("extra-index-url", "").split())),
         "UV_FIND_LINKS": ",".join(filter(is_there, settings.get("find-links", "").split())),
@@ -189,11 +214,15 @@ def as_uv_takes_it(settings: Mapping[str, str]) -> dict[str, str]:
     }
     single = {
         "UV_DEFAULT_INDEX": settings.get("index-url", ""),
-        "UV_NO_INDEX": "1" if settings.get("no-index", "") in {"1", "true", "yes", "on"} else "",
         "SSL_CERT_FILE": settings.get("cert", ""),
         "ALL_PROXY": settings.get("proxy", ""),
     }
     return {name: value for name, value in {**lists, **single}.items() if value}
+
+
+def is_on(switch: str) -> bool:
+    """Tell whether a setting of pip's is switched on."""
+    return switch.lower() in {"1", "true", "yes", "on"}
 
 
 def is_there(place: str) -> bool:
