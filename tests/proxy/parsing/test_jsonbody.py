@@ -1,10 +1,11 @@
 import json
 import time
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import InvalidRequest, PayloadTooLarge
@@ -165,6 +166,25 @@ def test_an_outline_has_the_same_structure_however_its_body_is_cut(text: bytes, 
 
     # A string that is cut has its quotes in one part or none.
     assert parts.text().replace(b'"', b"") == whole.text().replace(b'"', b"")
+
+
+@given(
+    st.lists(st.text(st.sampled_from('\\"\n\u00e9,:[{a'), max_size=8), min_size=1),
+    st.booleans(),
+    st.lists(st.integers(0, 200), max_size=4),
+)
+@example(["\\", '"', '\\"', '\\\\"', "\n\\"], False, [3, 4, 5])
+def test_an_outline_is_what_is_left_when_each_string_is_empty(
+    strings: list[str], is_ascii: bool, cuts: list[int]
+) -> None:
+    body = json.dumps({"x": [*strings, 1]}, ensure_ascii=is_ascii).encode()
+    outline = Outline()
+
+    for start, end in pairwise(sorted({0, *(min(cut, len(body)) for cut in cuts), len(body)})):
+        outline.add(body[start:end])
+
+    emptied = json.dumps({"": [*("" for _ in strings), 1]})
+    assert outline.text().replace(b'"', b"") == emptied.encode().replace(b'"', b"")
 
 
 def test_it_names_the_duplicate_key() -> None:
