@@ -1,6 +1,5 @@
 """The figures of a margin as text: a page has two hundred rows of them."""
 
-from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
 from django import template
@@ -31,17 +30,11 @@ def margin_cells(row: Margin) -> SafeString:
         f"{row.write_off_credits:,}",
         _rounded(row.income, TEN_THOUSANDTH),
         _missing(
-            [
-                *(
-                    [f"{row.unknown_income_requests:,} not known"]
-                    if row.unknown_income_requests
-                    else []
-                ),
-                *(f"no rate for {currency.upper()}" for currency in sorted(row.unrated)),
-            ]
+            _unknown(row.unknown_income_requests),
+            *(f"no rate for {currency.upper()}" for currency in sorted(row.unrated)),
         ),
         _rounded(row.cost, TEN_THOUSANDTH),
-        _missing([f"{row.unpriced_requests:,} not known"] if row.unpriced_requests else []),
+        _missing(_unknown(row.unpriced_requests)),
         _rounded(row.margin, TEN_THOUSANDTH),
         "–" if share is None else f"{_rounded(share, TENTH)} %",
     )
@@ -52,7 +45,11 @@ def _rounded(amount: Decimal, step: Decimal) -> str:
     return f"{amount.quantize(step, ROUND_HALF_UP) + 0:,}"
 
 
-def _missing(notes: Iterable[str]) -> SafeString:
+def _unknown(requests: int) -> str:
+    return f"{requests:,} not known" if requests else ""
+
+
+def _missing(*notes: str) -> SafeString:
     return format_html_join(
-        "", ' <span class="state state-waiting">{}</span>', ((note,) for note in notes)
+        "", ' <span class="state state-waiting">{}</span>', ((note,) for note in notes if note)
     )
